@@ -1,10 +1,6 @@
 //! [`Dialect`]: the differences between SQLite and PostgreSQL.
 
-use std::{
-    future::{Future, ready},
-    pin::Pin,
-    time::Duration,
-};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use sqlx::{
     Arguments as _, Database, Decode, Encode, Executor, IntoArguments, Pool, Row as _, SqlStr,
@@ -12,16 +8,12 @@ use sqlx::{
 };
 
 use super::{
-    Sql,
     error::ErrorClass,
     group_commit::GroupCommit,
     prefix::Prefix,
     row::{BindValue, Cell, Row},
 };
-use crate::{
-    engine::session::id::Subject,
-    store::{record::SessionKey, types::Revoke},
-};
+use crate::engine::session::id::Subject;
 
 pub(in crate::store) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(in crate::store) type SqlConnection<D> = <<D as Dialect>::Database as Database>::Connection;
@@ -79,16 +71,6 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
 
     /// Where the database has one writer at a time: the writes of this process.
     fn group_commit(shared: &Self::Shared) -> Option<&GroupCommit<Self>>;
-
-    /// Revokes a session together with others, where that costs less. Returns whether it is revoked:
-    /// otherwise it must be revoked by itself.
-    fn revoke_with_others<'a>(
-        _sql: &'a Sql<Self>,
-        _key: &'a SessionKey,
-        _ending: Revoke,
-    ) -> Boxed<'a, bool> {
-        Box::pin(ready(false))
-    }
 
     /// Wakes the readers in this process, where the database does not.
     fn notify(shared: &Self::Shared);

@@ -174,9 +174,6 @@ impl<D: Dialect> Sql<D> {
     }
 
     pub(super) async fn revoke(&self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
-        if D::revoke_with_others(self, key, ending).await {
-            return Ok(());
-        }
         let scope = if D::END.len() == 1 {
             WriteScope::Statement
         } else {

@@ -19,10 +19,7 @@ use super::{
     store_impl::sql_store,
     transaction::fail,
 };
-use crate::{
-    engine::session::id::Subject,
-    store::{error::StoreError, record::SessionKey, types::Revoke},
-};
+use crate::{engine::session::id::Subject, store::error::StoreError};
 
 /// Sessions in PostgreSQL 12 or later.
 ///
@@ -51,7 +48,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct PostgresStore(Sql<Postgres>);
 
-sql_store!(PostgresStore);
+sql_store!(PostgresStore, RevokeBatches::revoke);
 
 /// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -213,14 +210,6 @@ impl Dialect for Postgres {
 
     fn group_commit(_: &PostgresShared) -> Option<&GroupCommit<Self>> {
         None
-    }
-
-    fn revoke_with_others<'a>(
-        sql: &'a Sql<Self>,
-        key: &'a SessionKey,
-        ending: Revoke,
-    ) -> Boxed<'a, bool> {
-        Box::pin(RevokeBatches::revoke(sql, key, ending))
     }
 
     fn notify(_: &PostgresShared) {}

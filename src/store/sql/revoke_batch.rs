@@ -72,12 +72,12 @@ struct Batch {
 type Revocation = (SessionKey, Revoke);
 
 impl RevokeBatches {
-    /// Revokes a session together with others. Returns whether it is revoked.
+    /// Revokes a session together with those that wait, or by itself.
     pub(in crate::store) async fn revoke(
         sql: &Sql<Postgres>,
         key: &SessionKey,
         ending: Revoke,
-    ) -> bool {
+    ) -> Result<(), StoreError> {
         let batches = &sql.0.shared.batches;
         let revocation = Arc::new((key.clone(), ending));
         let (batch, is_first) = batches.join(&revocation);
@@ -85,14 +85,15 @@ impl RevokeBatches {
             // A task, so that a caller that stops waiting does not end the batch.
             tokio::spawn(Sending { sql: sql.clone(), batch: Arc::clone(&batch) }.run());
         }
-        if timeout(STALLED, batch.revoked.wait()).await.is_err() {
+        let is_stalled = timeout(STALLED, batch.revoked.wait()).await.is_err();
+        if is_stalled {
             batches.close(&batch);
-            let is_unsent = lock(&batch.revocations).remove(&key.id).is_some();
-            if is_unsent {
-                return false;
-            }
         }
-        batch.revoked.wait().await.contains(&key.id)
+        let is_unsent = is_stalled && lock(&batch.revocations).remove(&key.id).is_some();
+        if !is_unsent && batch.revoked.wait().await.contains(&key.id) {
+            return Ok(());
+        }
+        sql.revoke(key, ending).await
     }
 
     /// The batch of a revocation, and whether it is the first one in it.

@@ -43,7 +43,7 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 #[derive(Debug, Clone)]
 pub struct SqliteStore(Sql<Sqlite>);
 
-sql_store!(SqliteStore);
+sql_store!(SqliteStore, Sql::revoke);
 
 /// How long a write waits for a write of another process.
 const BUSY: Duration = Duration::from_secs(2);

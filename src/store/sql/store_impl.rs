@@ -1,8 +1,8 @@
 //! The parts that all public SQL stores share.
 
-/// The methods of a public store around an [`Sql`](crate::store::sql::Sql).
+/// The methods of a public store around an [`Sql`](crate::store::sql::Sql). `$revoke` revokes one session.
 macro_rules! sql_store {
-    ($store:ident) => {
+    ($store:ident, $revoke:path) => {
         const _: () = {
             use std::time::Duration;
 
@@ -96,7 +96,7 @@ macro_rules! sql_store {
                     key: &'a SessionKey,
                     ending: Revoke,
                 ) -> StoreFuture<'a, ()> {
-                    Box::pin(self.0.revoke(key, ending))
+                    Box::pin($revoke(&self.0, key, ending))
                 }
 
                 fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
