@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ffi::OsString, fmt};
 
 use super::{
     SessionOptions,
-    setting::{Form, RawValue, Setting, squash},
+    setting::{RawValue, Setting, ValueForm, squash},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -199,8 +199,8 @@ fn read(
     options: &mut SessionOptions,
 ) -> Result<(), ConfigProblem> {
     let allowed = match setting.form {
-        Form::Flag(_) => "on, off, true, false, 1 or 0",
-        Form::Origins(_) => {
+        ValueForm::Flag(_) => "on, off, true, false, 1 or 0",
+        ValueForm::Origins(_) => {
             "origins with commas between them, such as https://a.example,https://b.example"
         }
         form => form.allowed_text(),
@@ -217,9 +217,9 @@ fn read(
         return Err(ConfigProblem::new(name, text, remedy));
     }
     let given = match (setting.form, text.as_str()) {
-        (Form::Flag(_), "on" | "true" | "1") => RawValue::Flag(true),
-        (Form::Flag(_), "off" | "false" | "0") => RawValue::Flag(false),
-        (Form::Origins(_), list) => {
+        (ValueForm::Flag(_), "on" | "true" | "1") => RawValue::Flag(true),
+        (ValueForm::Flag(_), "off" | "false" | "0") => RawValue::Flag(false),
+        (ValueForm::Origins(_), list) => {
             RawValue::List(list.split(',').map(|item| item.trim().to_owned()).collect())
         }
         (_, text) => RawValue::Text(text.to_owned()),

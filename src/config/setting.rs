@@ -12,12 +12,12 @@ use crate::time::Timestamp;
 pub(super) struct Setting {
     /// The name in code and files.
     pub(super) key: &'static str,
-    pub(super) form: Form,
+    pub(super) form: ValueForm,
 }
 
 /// The form of a value, and where the options keep it.
 #[derive(Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum ValueForm {
     Limit(Field<TimeLimit>),
     Duration(Field<Duration>),
     Instant(Field<Timestamp>),
@@ -43,7 +43,7 @@ macro_rules! settings {
     ($($field:ident: $form:ident,)*) => {
         &[$(Setting {
             key: stringify!($field),
-            form: Form::$form(|options| &mut options.$field),
+            form: ValueForm::$form(|options| &mut options.$field),
         },)*]
     };
 }
@@ -85,29 +85,29 @@ impl Setting {
         value: RawValue,
     ) -> Result<(), &'static str> {
         match (self.form, value) {
-            (Form::Limit(field), RawValue::Text(text)) => {
+            (ValueForm::Limit(field), RawValue::Text(text)) => {
                 *field(options) = Some(text.parse().map_err(InvalidTimeLimit::complaint)?);
             }
-            (Form::Duration(field), RawValue::Text(text)) => {
+            (ValueForm::Duration(field), RawValue::Text(text)) => {
                 *field(options) = Some(parse_duration(&text).map_err(InvalidDuration::complaint)?);
             }
-            (Form::Instant(field), RawValue::Text(text)) => {
+            (ValueForm::Instant(field), RawValue::Text(text)) => {
                 *field(options) = Some(Timestamp::from_utc(&text).ok_or("it is not an instant")?);
             }
-            (Form::Url(field) | Form::Origin(field), RawValue::Text(text)) => {
+            (ValueForm::Url(field) | ValueForm::Origin(field), RawValue::Text(text)) => {
                 *field(options) = Some(text);
             }
-            (Form::Origins(field), RawValue::List(origins)) => {
+            (ValueForm::Origins(field), RawValue::List(origins)) => {
                 if origins.iter().any(String::is_empty) {
                     return Err("one of its items is empty");
                 }
                 *field(options) = Some(origins);
             }
-            (Form::Flag(field), RawValue::Flag(on)) => *field(options) = Some(on),
-            (Form::CopiedCookies(field), RawValue::Text(text)) => {
+            (ValueForm::Flag(field), RawValue::Flag(on)) => *field(options) = Some(on),
+            (ValueForm::CopiedCookies(field), RawValue::Text(text)) => {
                 *field(options) = Some(text.parse().map_err(|_| "it is not a reaction")?);
             }
-            (Form::DeviceBound(field), RawValue::Text(text)) => {
+            (ValueForm::DeviceBound(field), RawValue::Text(text)) => {
                 *field(options) = Some(text.parse().map_err(|_| "it is not a mode")?);
             }
             (form, _) => return Err(form.wrong_shape()),
@@ -126,7 +126,7 @@ impl Setting {
     }
 }
 
-impl Form {
+impl ValueForm {
     /// What a text of this form must be, for error messages. Flags and lists are written differently in
     /// files and in the environment: see there.
     pub(super) const fn allowed_text(self) -> &'static str {

@@ -12,7 +12,7 @@ use serde::{
 
 use super::{
     SessionOptions,
-    setting::{Form, RawValue, Setting},
+    setting::{RawValue, Setting, ValueForm},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -83,7 +83,9 @@ fn read(setting: &Setting, value: Value, options: &mut SessionOptions) -> Result
             texts.map(RawValue::List).ok_or_else(|| setting.form.wrong_shape())
         }
         Value::Null => Err("it is null (leave it out for the default)"),
-        Value::Number(_) if matches!(setting.form, Form::Limit(_) | Form::Duration(_)) => {
+        Value::Number(_)
+            if matches!(setting.form, ValueForm::Limit(_) | ValueForm::Duration(_)) =>
+        {
             Err("a number has no unit")
         }
         Value::Number(_) | Value::Other(_) => Err(setting.form.wrong_shape()),
@@ -91,10 +93,10 @@ fn read(setting: &Setting, value: Value, options: &mut SessionOptions) -> Result
     setting.set(options, given?)
 }
 
-fn allowed(form: Form) -> String {
+fn allowed(form: ValueForm) -> String {
     match form {
-        Form::Flag(_) => "true or false".to_owned(),
-        Form::Origins(_) => {
+        ValueForm::Flag(_) => "true or false".to_owned(),
+        ValueForm::Origins(_) => {
             r#"a list of strings, such as ["https://accounts.example.com"]"#.to_owned()
         }
         text => format!("a string: {}", text.allowed_text()),

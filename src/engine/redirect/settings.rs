@@ -30,11 +30,11 @@ use crate::error::ConfigProblem;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedirectUrls {
-    pub(in crate::engine) sign_in_url: Option<String>,
-    pub(in crate::engine) after_sign_out_url: Option<String>,
-    pub(in crate::engine) after_multi_session_single_sign_out_url: Option<String>,
-    pub(in crate::engine) tasks_url: Option<String>,
-    pub(in crate::engine) reverify_url: Option<String>,
+    pub(crate) sign_in_url: Option<String>,
+    pub(crate) after_sign_out_url: Option<String>,
+    pub(crate) after_multi_session_single_sign_out_url: Option<String>,
+    pub(crate) tasks_url: Option<String>,
+    pub(crate) reverify_url: Option<String>,
     redirect_param: Option<Cow<'static, str>>,
 }
 

@@ -32,9 +32,9 @@ use crate::{config::limit::TimeLimit, error::ConfigProblem};
 #[must_use]
 pub struct SessionLifetime {
     /// `None` if it was not set, because a default adapts to an explicit value.
-    pub(in crate::engine) inactivity_timeout: Option<TimeLimit>,
-    pub(in crate::engine) maximum_lifetime: Option<TimeLimit>,
-    pub(in crate::engine) renew_after: Option<Duration>,
+    pub(crate) inactivity_timeout: Option<TimeLimit>,
+    pub(crate) maximum_lifetime: Option<TimeLimit>,
+    pub(crate) renew_after: Option<Duration>,
     clock_skew: Duration,
     override_ceiling: Duration,
     pending_lifetime: Duration,

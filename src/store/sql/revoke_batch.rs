@@ -64,12 +64,12 @@ pub(in crate::store) struct RevokeBatches {
 #[derive(Debug, Default)]
 struct Batch {
     /// Those that are not sent yet. One whose caller has stopped waiting is not sent.
-    revocations: Mutex<HashMap<SessionId, Weak<Revocation>>>,
+    revocations: Mutex<HashMap<SessionId, Weak<SessionRevocation>>>,
     /// The sessions that the batch revoked, once it has ended.
     revoked: SetOnce<HashSet<SessionId>>,
 }
 
-type Revocation = (SessionKey, Revoke);
+type SessionRevocation = (SessionKey, Revoke);
 
 impl RevokeBatches {
     /// Revokes a session together with those that wait, or by itself.
@@ -97,7 +97,7 @@ impl RevokeBatches {
     }
 
     /// The batch of a revocation, and whether it is the first one in it.
-    fn join(&self, revocation: &Arc<Revocation>) -> (Arc<Batch>, bool) {
+    fn join(&self, revocation: &Arc<SessionRevocation>) -> (Arc<Batch>, bool) {
         let (mut open, id) = (lock(&self.open), revocation.0.id);
         if !open.has_room_for(id) {
             *open = Arc::default();
@@ -156,9 +156,9 @@ impl Drop for Sending {
 
 async fn end_many(
     sql: &Sql<Postgres>,
-    revocations: &[Arc<Revocation>],
+    revocations: &[Arc<SessionRevocation>],
 ) -> Result<HashSet<SessionId>, StoreError> {
-    let row = |revocation: &Arc<Revocation>| {
+    let row = |revocation: &Arc<SessionRevocation>| {
         let (key, ending) = &**revocation;
         json!({
             "id": key.id.as_str(),
