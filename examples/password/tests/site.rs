@@ -156,6 +156,14 @@ async fn user_signs_in_and_returns_to_the_requested_page() {
 }
 
 #[tokio::test]
+async fn path_without_a_route_is_404_for_every_visitor() {
+    let site = Site::new("no_route").await;
+    let mut ada = site.signed_in("ada", ADA).await;
+    assert_eq!(Browser::default().get(&site, "/acount").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get(&site, "/acount").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn wrong_passwords_and_unknown_names_look_alike() {
     let site = Site::new("wrong").await;
     let mut seen = Vec::new();
