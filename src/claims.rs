@@ -1,5 +1,5 @@
-//! Application claims: where they come from besides [`SignIn`](crate::SignIn), and what can be wrong
-//! with them.
+//! Application claims: the sources that supply them in addition to [`SignIn`](crate::SignIn), and the
+//! errors of claims.
 
 pub use crate::{
     claims_source::{ClaimsFuture, ClaimsLookup, ClaimsRequest, ClaimsSource, ClaimsSourceError},

@@ -54,8 +54,8 @@ impl FromStr for TimeLimit {
 }
 
 impl fmt::Display for TimeLimit {
-    /// Days are the largest unit written: `400d` says more than `57w1d`. A fraction of a second has
-    /// no text form and is shown as [`Duration`] shows it.
+    /// Days are the largest unit that is written, because `400d` is easier to read than `57w1d`. A fraction
+    /// of a second has no text form and is shown as [`Duration`] shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.pad("off"),

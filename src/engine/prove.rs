@@ -192,7 +192,7 @@ impl<C> SessionEngine<C> {
         now.saturating_since(bound_at) <= self.0.device_bound.tolerance
     }
 
-    /// When the device of `session` has proved nothing any more, as far as this process knows; `None` for a
+    /// When the latest proof of the device of `session` that this process has received expires; `None` for a
     /// session that is not bound.
     pub(crate) fn proof_end(&self, session: &SessionIdentity) -> Option<Timestamp> {
         let proof = session.device_proof()?;

@@ -316,8 +316,8 @@ impl<C> SessionEngine<C> {
         verified
     }
 
-    /// The state of `verified` at `now` in the cookie at `place`. Computed for every request;
-    /// nothing of it is cached.
+    /// The state of `verified` at `now` in the cookie at `place`. It is computed for every
+    /// request and not cached.
     pub(super) fn verdict(
         &self,
         verified: &VerifiedToken<C>,

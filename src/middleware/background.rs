@@ -48,12 +48,16 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// # }
     /// ```
     ///
-    /// It follows the store's revocation feed, so that a session revoked by another node is rejected
-    /// here at once; sends revocations that could not reach the store; and deletes expired records. It
-    /// survives failures of the store, and does not end while there is a store. Without it, a session
-    /// revoked by another node is accepted until its token is due for renewal
-    /// (`renew_after + clock_skew`, and the grace of an outage), a sign-out during an outage is known to
-    /// this process only, and the store grows.
+    /// The task
+    ///
+    /// * follows the store's revocation feed, so that this process rejects a session at once after another
+    ///   process has revoked it. Without the task, it accepts the session until its token is due for renewal
+    ///   (`renew_after + clock_skew`, and the grace of an outage);
+    /// * sends revocations that could not reach the store. Without the task, only this process applies a
+    ///   sign-out that happened during an outage;
+    /// * deletes expired records. Without the task, the store grows.
+    ///
+    /// It continues after failures of the store, and does not complete while there is a store.
     ///
     /// From this call until the earlier revocations have been read, the store confirms every token: a
     /// process that starts accepts no session that was revoked while it did not run.
@@ -133,8 +137,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Applies the revocations of single sessions that the store recorded for `scope` just now: those
-    /// that signed in within this very second.
+    /// Applies the revocations of the sessions of `scope` that signed in within the current second. The store
+    /// has just recorded each of them separately.
     pub(super) async fn apply_own_revocations(&self, store: &StoreAccess, scope: &RevokeScope) {
         let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = scope;
         let mut from = FeedStart::At(*now);
@@ -186,7 +190,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            // Continue where the last pass stopped: one that fails must not block the others.
+            // Continue where the last pass stopped: a revocation that fails must not block the others.
             let mut next = store.outbox.after(last).or_else(|| store.outbox.after(None));
             while let Some((number, end)) = next {
                 last = Some(number);
@@ -209,7 +213,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 
     /// Handles the revocation of a record that the store cannot read. It stays queued until the last token
-    /// of the session has expired, because a later version of the store may be able to read the record.
+    /// of the session has expired, because the record may become readable.
     fn drop_unreadable(&self, store: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
         if let QueuedRevocation::Session(key, ending) = end

@@ -23,8 +23,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often a stream checks the clock, which may have jumped or slept, and whether revocations were
-/// missed.
+/// How often a stream checks whether revocations were missed, and the clock, which may have been set or
+/// suspended.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {

@@ -10,15 +10,15 @@ use crate::{
     pages::{Page, html::Html},
 };
 
-/// What a page about a problem needs besides the problem.
+/// The parts of a page about a problem, apart from the problem itself.
 #[derive(Debug)]
 pub(crate) struct ErrorPage<'a> {
     pub(crate) design: &'a PageDesign,
     /// The default page.
     pub(crate) home: &'a RedirectTarget,
-    /// The sign-in page, where it may help besides.
+    /// The sign-in page, if a sign-in may also solve the problem.
     pub(crate) sign_in: Option<&'a RedirectTarget>,
-    /// Where the user goes on, with the name of the link.
+    /// The page on which the user continues, with the text of the link.
     pub(crate) next: Option<(PageText, &'a RedirectTarget)>,
     /// Whether the refused request was a form whose content is lost.
     pub(crate) lost_input: bool,

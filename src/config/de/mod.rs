@@ -207,7 +207,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        // TOML's dates and times come as maps too: nothing of theirs is ours to show.
+        // TOML's dates and times also arrive as maps. The content is not shown in errors.
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other("(a table, date or time)"))
     }

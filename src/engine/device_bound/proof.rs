@@ -36,7 +36,7 @@ impl ProofClaims {
         signed_claims::sign(ring, PROOF_TYPE, self)
     }
 
-    /// The claims of `token`, whatever session they are about, and the key that verified it.
+    /// The claims of `token`, which may be those of any session, and the key that verified it.
     pub(crate) fn verify(
         ring: &KeyRing,
         token: &[u8],

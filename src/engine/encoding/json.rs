@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for JsonObject {
     }
 }
 
-/// The first `MAX` objects of an array. The rest is skipped, whatever it is.
+/// The first `MAX` objects of an array. The rest of the array is skipped unread.
 pub(crate) struct UpTo<const MAX: usize>(pub(crate) Vec<JsonObject>);
 
 impl<'de, const MAX: usize> Deserialize<'de> for UpTo<MAX> {

@@ -101,9 +101,9 @@ impl Issuer {
         Ok(identity.with_attributes(attributes.shared()))
     }
 
-    /// `sid` itself if the issuer shares this service's store, which knows the session by that id.
-    /// Otherwise an id that follows from issuer and `sid`, so that no issuer can choose the id of
-    /// another one's session.
+    /// `sid` itself if the issuer shares this service's store, where the session has this id. Otherwise an
+    /// id that is derived from issuer and `sid`, so that no issuer can choose the id of another issuer's
+    /// session.
     fn session_id_for(&self, sid: &str) -> Option<SessionId> {
         if self.rules.shares_store
             && let Ok(id) = sid.parse()

@@ -20,9 +20,9 @@ use crate::time::{ClockReading, Timestamp};
 /// the retirement from [`is_trusted`](Self::is_trusted) alone: one atomic read, without the ring.
 /// If a replacement ring has the same key again, it keeps the same `TrustedKey`.
 ///
-/// A retirement that has come stays, whatever the wall clock shows later. One that is planned is
-/// compared with the wall clock at each request, until the monotonic clock confirms that it has come:
-/// a wall clock that is ahead for a moment retires no key for good.
+/// A key that is retired stays retired, even if the wall clock is set back. A planned retirement is compared
+/// with the wall clock at each request, until the monotonic clock confirms that its time has come: a wall
+/// clock that is ahead for a moment does not retire a key permanently.
 pub(crate) struct TrustedKey {
     key: VerifyingKey,
     /// Seconds since 1970, or `FOREVER`.

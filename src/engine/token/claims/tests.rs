@@ -284,7 +284,7 @@ fn claims_with_a_reserved_name_are_rejected() {
     }
 }
 
-/// Writes its entries whatever becomes of each.
+/// Serializes its entries and ignores errors.
 struct Stubborn(&'static [&'static str]);
 
 impl Serialize for Stubborn {
