@@ -6,7 +6,7 @@ use super::{
     event::SessionEvent,
     logging::warnings,
     revocation::{
-        feed_state::Generation,
+        feed_state::FeedState,
         list::{Memory, RetainUntil, SubjectScope},
         waiters::WaiterRegistry,
     },
@@ -68,7 +68,8 @@ impl<C> SessionEngine<C> {
     /// with a store
     /// [`SessionManager::revoke_everyone_before`](crate::SessionManager::revoke_everyone_before).
     pub fn revoke_all_before(&self, instant: Timestamp) {
-        self.apply_revocation_of_all(instant);
+        self.0.revocations.revoke_all_before(instant);
+        self.0.waiters.wake_all();
     }
 
     /// The longest time for which any node accepts a token without the store after its session was
@@ -106,8 +107,9 @@ impl<C> SessionEngine<C> {
         self.retain(id, Memory::Own, until, now);
     }
 
-    /// Revokes `session` until none of its tokens can be accepted.
-    pub(super) fn retain_revocation_of(&self, session: &SessionIdentity, now: ClockReading) {
+    /// Revokes `session` in this process, until none of its tokens can be accepted. Must not be called
+    /// while a jar is locked, because it may emit an event.
+    pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
         let until = self.alive_until(session, now);
         // Counted from the issue of the token, not from `now`: the wall clock may be ahead.
         let duration = until.saturating_since(session.issued_at());
@@ -181,10 +183,9 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Applies the revocation of all sessions that signed in before an instant.
-    pub(crate) fn apply_revocation_of_all(&self, signed_in_before: Timestamp) {
-        self.0.revocations.revoke_all_before(signed_in_before);
-        self.0.waiters.wake_all();
+    /// Which tokens the store must confirm, because this process may not know of their revocation.
+    pub(crate) fn feed_state(&self) -> &FeedState {
+        &self.0.feed_state
     }
 
     pub(crate) fn waiters(&self) -> &WaiterRegistry {
@@ -212,11 +213,6 @@ impl<C> SessionEngine<C> {
         limits.renew(dates, false, last_active_at).expires_at
     }
 
-    /// A store confirms the sessions whose revocation this process may not know.
-    pub(crate) fn set_has_store(&self) {
-        self.0.feed_state.set_has_store();
-    }
-
     /// This process has lost knowledge of revocations: until `now`, and whichever node's clock dated
     /// a token, no token is accepted without the store. Without a store nothing changes.
     pub(crate) fn rely_on_store(&self, now: ClockReading) {
@@ -224,16 +220,6 @@ impl<C> SessionEngine<C> {
             let ahead = self.clock_skew().saturating_add(Duration::from_secs(1));
             self.0.feed_state.require_store_before(now.timestamp().saturating_add(ahead));
         }
-    }
-
-    /// While this process catches up with earlier revocations, it accepts no token without the store.
-    pub(crate) fn set_catching_up(&self, is_catching_up: bool) {
-        self.0.feed_state.set_catching_up(is_catching_up);
-    }
-
-    /// The background task of a layer has started.
-    pub(crate) fn set_feed_followed(&self) {
-        self.0.feed_state.set_followed();
     }
 
     /// Logs if the store is used and no background task has started.
@@ -246,16 +232,6 @@ impl<C> SessionEngine<C> {
     /// The instant before which every sign-in is revoked by a setting.
     pub(crate) fn revokes_signed_in_before(&self) -> Timestamp {
         self.0.not_before
-    }
-
-    /// Changes whenever earlier confirmations by the store no longer count.
-    pub(crate) fn generation(&self) -> Generation {
-        self.0.feed_state.generation()
-    }
-
-    /// The revocations by other processes until `now` are known.
-    pub(crate) fn mark_feed_read(&self, now: ClockReading) {
-        self.0.feed_state.mark_read(now);
     }
 
     /// Whether the store, if there is one, must confirm `session`, whose token is not renewed here. A

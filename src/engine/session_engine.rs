@@ -471,12 +471,6 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Revokes `session` in this process. Must not be called while a jar is locked, because it may
-    /// emit an event.
-    pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
-        self.retain_revocation_of(session, now);
-    }
-
     /// The latest expiry of any token of `session`, on any node, if it is revoked now.
     pub(crate) fn alive_until(&self, session: &SessionIdentity, now: ClockReading) -> Timestamp {
         self.limits(session.terms()).alive_until(session.dates(), now.timestamp())

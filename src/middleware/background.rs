@@ -63,8 +63,8 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// process that starts accepts no session that was revoked while it did not run.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let context = Arc::clone(self.context());
-        context.engine.set_catching_up(context.store.is_some());
-        context.engine.set_feed_followed();
+        context.engine.feed_state().set_catching_up(context.store.is_some());
+        context.engine.feed_state().set_followed();
         async move {
             let fetches =
                 context.fetcher.is_some() && context.engine.remote_issuers().next().is_some();
@@ -115,9 +115,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     let is_gap = page.has_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
                     self.apply_page(page);
-                    self.engine.mark_feed_read(self.clock.now());
+                    self.engine.feed_state().mark_read(self.clock.now());
                     if is_all {
-                        self.engine.set_catching_up(false);
+                        self.engine.feed_state().set_catching_up(false);
                         wait = WAIT;
                     }
                     if is_gap {
@@ -180,7 +180,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     );
                 }
                 Revocation::All { signed_in_before } => {
-                    self.engine.apply_revocation_of_all(signed_in_before);
+                    self.engine.revoke_all_before(signed_in_before);
                 }
             }
         }

@@ -134,7 +134,7 @@ impl<C> LayerContext<C> {
                 self.engine.apply_subject_revocation(scope, before, *except, retention, now);
             }
             RevokeScope::All { signed_in_before, .. } => {
-                self.engine.apply_revocation_of_all(*signed_in_before);
+                self.engine.revoke_all_before(*signed_in_before);
             }
         }
     }

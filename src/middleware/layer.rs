@@ -154,7 +154,7 @@ impl<C> SessionLayer<C> {
     /// Like [`store`](Self::store), with a store that the application shares with other code.
     pub fn store_arc(self, store: Arc<dyn SessionStore>) -> Self {
         self.with(|wiring| {
-            wiring.engine.set_has_store();
+            wiring.engine.feed_state().set_has_store();
             wiring.store = Some(StoreAccess::new(store));
         })
     }

@@ -36,12 +36,12 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         Box::pin(async move {
             let waiter = self.engine.waiters().register(&session);
             let mut ends = session.expires_at();
-            let mut generation = self.engine.generation();
+            let mut generation = self.engine.feed_state().generation();
             loop {
                 let now = self.clock.now().timestamp();
-                if generation != self.engine.generation() {
+                if generation != self.engine.feed_state().generation() {
                     // Revocations were missed: the store must confirm the session once more.
-                    let current = self.engine.generation();
+                    let current = self.engine.feed_state().generation();
                     match self.is_active_in_store(&session, now).await {
                         Some(true) => generation = current,
                         Some(false) => {

@@ -69,7 +69,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let mut known = None;
         for _ in 0..2 {
             // Read before the query: if revocations are missed during the query, its result is discarded.
-            let generation = self.engine.generation();
+            let generation = self.engine.feed_state().generation();
             let remembered = store.renewal_cache.remembered(session.into(), generation);
             if let Some(remembered) = remembered.filter(is_fresh)
                 && let Some(compared) = compare(remembered, false)
@@ -176,7 +176,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(crate) async fn verify_accounts(self: Arc<Self>, jar: SessionJar<C>) {
         let Some(store) = &self.store else { return };
         let now = jar.received_at();
-        let generation = self.engine.generation();
+        let generation = self.engine.feed_state().generation();
         let is_fresh = |session: &SessionIdentity| {
             store.renewal_cache.remembered(session.into(), generation).is_none_or(|known| {
                 let ConfirmedSession { asked_at, last_active_at, .. } = known;
@@ -272,7 +272,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     ) {
         let Some(store) = &self.store else { return };
         let (id, now) = (session.id(), jar.received_at());
-        let generation = self.engine.generation();
+        let generation = self.engine.feed_state().generation();
         // While the feed is being read, an earlier confirmation does not count.
         let is_fresh = |known: ConfirmedSession| {
             // If the wall clock was set back, an earlier confirmation must not count for longer.
