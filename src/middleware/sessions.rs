@@ -210,14 +210,10 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     async fn revoke_scope(&self, ends: RevokeScope) -> Result<u64, StoreError> {
         self.context.apply_revocation_of(&ends);
         let late = self.context.push_deferred(&self.store, &ends);
-        let ended = self.call("end_all", |store| store.revoke_many(&ends)).await;
-        match ended {
-            Ok(_) => {
-                self.context.apply_own_revocations(&self.store, &ends).await;
-                self.context.acknowledge_many(&self.store, &ends);
-            }
+        let ended = self.context.revoke_many(&self.store, &ends).await;
+        if ended.is_err() {
             // Include sessions that signed in during this second: the feed does not list them one by one.
-            Err(_) => self.context.apply_revocation_of(&late),
+            self.context.apply_revocation_of(&late);
         }
         ended
     }

@@ -74,10 +74,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let JarState { current, updated_state, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
-            current.session = current.session.with_identity(next);
-            current.renew = true;
-            // A slow response without the binding must not undo it.
-            current.changed = true;
+            current.change(next);
         }
         Ok(())
     }

@@ -165,20 +165,37 @@ pub(crate) struct CurrentSession<C> {
     pub(crate) changed: bool,
 }
 
+impl<C> CurrentSession<C> {
+    /// The session as its token has it, which is not renewed.
+    pub(crate) fn new(
+        session: SessionData<C>,
+        place: CookieSlot,
+        size: usize,
+        claims: Option<ClaimsVersion>,
+    ) -> Self {
+        let presented = session.identity().dates();
+        Self { session, place, size, presented, renew: false, claims, changed: false }
+    }
+
+    /// A session whose cookie this engine never writes.
+    pub(crate) fn without_cookie(session: SessionData<C>) -> Self {
+        Self::new(session, CookieSlot::Single, 0, None)
+    }
+
+    /// The application changes the session to `next`. A slow renewal of another request must not undo
+    /// that.
+    pub(super) fn change(&mut self, next: SessionIdentity) {
+        self.session = self.session.with_identity(next);
+        self.renew = true;
+        self.changed = true;
+    }
+}
+
 impl<C> ValidSession<C> {
     /// The session as its token has it, which is not renewed; `None` if its claims cannot be decoded.
     pub(crate) fn into_unrenewed(self) -> Option<CurrentSession<C>> {
         let Self { session, place, size, version } = self;
-        let session = session.decoded()?.clone();
-        Some(CurrentSession {
-            presented: session.identity().dates(),
-            session,
-            place,
-            size,
-            renew: false,
-            claims: version,
-            changed: false,
-        })
+        Some(CurrentSession::new(session.into_decoded()?, place, size, version))
     }
 }
 
@@ -284,7 +301,11 @@ pub(crate) struct Displacement {
 
 impl Displacement {
     pub(crate) fn is_empty(&self) -> bool {
-        self.replaces.is_empty() && self.evicted.is_empty() && self.superseded.is_empty()
+        self.all().next().is_none()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SessionAndCookie> {
+        self.replaces.iter().chain(&self.evicted).chain(&self.superseded)
     }
 
     /// Whether the sign-in revokes the session `id`.

@@ -42,9 +42,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let JarState { current, updated_state, device, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
-            current.session = current.session.with_identity(next);
-            current.renew = true;
-            current.changed = true;
+            current.change(next);
             // The user was verified, so the browser may bind a session that is not bound yet.
             device.offers = true;
         }

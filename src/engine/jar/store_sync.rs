@@ -274,18 +274,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// See [`JarDriver::revoked_by_sign_in`](super::driver::JarDriver::revoked_by_sign_in).
     pub(crate) fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         let state = self.state();
-        let displacement = state.staged.as_ref().map(|pending| &pending.displacement);
-        displacement
-            .into_iter()
-            .flat_map(|displacement| {
-                displacement
-                    .replaces
-                    .iter()
-                    .chain(&displacement.evicted)
-                    .chain(&displacement.superseded)
-            })
-            .map(|ended| ended.identity.clone())
-            .collect()
+        let ended = state.staged.iter().flat_map(|pending| pending.displacement.all());
+        ended.map(|ended| ended.identity.clone()).collect()
     }
 
     /// Revokes `session` in this process and queues the revocation for the store. The jar must not

@@ -113,10 +113,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             standing.tasks = Some(left);
             let next = self.next_of(current).with_attributes(standing.shared());
             state.updated_state = Some(self.updated_for(&next));
-            current.session = current.session.with_identity(next);
-            current.renew = true;
-            // A slow renewal of another request must not restore the task.
-            current.changed = true;
+            current.change(next);
         }
         Ok(remaining)
     }

@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use crate::{
     engine::{
         bearer::header::Authorization,
-        cookie::set_cookie::CookieSlot,
         event::CredentialError,
         jar::state::{CurrentSession, InitialSession, JarState, OpenOutcome},
         request::{
@@ -59,16 +58,7 @@ impl<C> SessionEngine<C> {
         let (kind, session, current) = match acting {
             Err(kind) => (kind, None, None),
             Ok(session) => {
-                let current = CurrentSession {
-                    presented: session.identity().dates(),
-                    session: session.clone(),
-                    // Unused: no cookie is written for such a request.
-                    place: CookieSlot::Single,
-                    size: 0,
-                    renew: false,
-                    claims: None,
-                    changed: false,
-                };
+                let current = CurrentSession::without_cookie(session.clone());
                 (SessionStatusKind::SignedIn, Some(session), Some(current))
             }
         };

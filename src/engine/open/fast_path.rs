@@ -163,15 +163,7 @@ impl<C> SessionEngine<C> {
         state.presented.pointer = first.pointer;
         let Some(ReadCookie { place: read, size, version, fields }) = &first.read else { return };
         if let Some(session) = &first.session {
-            state.current = Some(CurrentSession {
-                presented: session.identity().dates(),
-                session: session.clone(),
-                place: *read,
-                size: *size,
-                renew: false,
-                claims: *version,
-                changed: false,
-            });
+            state.current = Some(CurrentSession::new(session.clone(), *read, *size, *version));
         }
         let Some(fields) = fields else {
             state.presented.places.push(*read);

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex};
 use crate::{
     engine::{
         bearer::{CredentialKind, header::Authorization},
-        cookie::set_cookie::CookieSlot,
         event::CredentialError,
         issuer::{
             Issuer,
@@ -199,16 +198,7 @@ impl<C> JarState<C> {
             }
             ExternalOutcome::Session(session) => {
                 let kind = session.identity().kind();
-                self.current = Some(CurrentSession {
-                    presented: session.identity().dates(),
-                    session,
-                    // Unused: such an engine writes no cookie.
-                    place: CookieSlot::Single,
-                    size: 0,
-                    renew: false,
-                    claims: None,
-                    changed: false,
-                });
+                self.current = Some(CurrentSession::without_cookie(session));
                 kind
             }
         }

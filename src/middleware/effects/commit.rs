@@ -9,7 +9,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::{Effects as _, SessionJar, driver::PendingRevocation, next_query::NextQuery},
-        session::{id::Subject, identity::SessionIdentity, renewal::RenewalDecision},
+        session::{identity::SessionIdentity, renewal::RenewalDecision},
         sign_in::CommitError,
     },
     middleware::{
@@ -192,6 +192,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 
     async fn send_revocations(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
+        let Some(store) = &self.store else { return Ok(()) };
         let (mut sessions, mut subjects) = (Vec::new(), Vec::new());
         for revocation in jar.take_revocations() {
             match revocation {
@@ -201,21 +202,24 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
         let mut acknowledged = self.revoke(&sessions).await;
         for subject in subjects {
-            acknowledged &= self.revoke_subject(subject).await;
+            let scope = RevokeScope::subject(subject, self.clock.now().timestamp(), None);
+            acknowledged &= self.revoke_many(store, &scope).await.is_ok();
         }
         if acknowledged { Ok(()) } else { Err(CommitError::StoreUnavailable) }
     }
 
-    async fn revoke_subject(&self, subject: Subject) -> bool {
-        let Some(store) = &self.store else { return false };
-        let ends = RevokeScope::subject(subject, self.clock.now().timestamp(), None);
-        let ended =
-            self.call(store, "end_all", RetryPolicy::Once, |store| store.revoke_many(&ends)).await;
-        if ended.is_ok() {
-            self.apply_own_revocations(store, &ends).await;
-            self.acknowledge_many(store, &ends);
-        }
-        ended.is_ok()
+    /// Revokes the sessions of `scope` in the store; in this process, those that the store revoked.
+    pub(crate) async fn revoke_many(
+        &self,
+        store: &StoreAccess,
+        scope: &RevokeScope,
+    ) -> Result<u64, StoreError> {
+        let ended = self
+            .call(store, "end_all", RetryPolicy::Once, |store| store.revoke_many(scope))
+            .await?;
+        self.apply_own_revocations(store, scope).await;
+        self.acknowledge_many(store, scope);
+        Ok(ended)
     }
 
     /// Revokes `sessions` in the store. Returns whether it acknowledged all; the others are queued.
