@@ -52,22 +52,26 @@ pub(crate) fn cost<'c, S, B>(service: &mut S, mut cookie: impl FnMut() -> Option
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    let mut requests = |count| -> Vec<_> { (0..count).map(|_| request(cookie())).collect() };
-    requests(REQUESTS).into_iter().for_each(|request| drop(measured(service, request)));
-    let micros = (0..ROUNDS).map(|_| {
-        let batch = requests(REQUESTS);
-        let start = Instant::now();
-        for request in batch {
-            black_box(measured(service, request));
-        }
-        start.elapsed().as_secs_f64() * 1e6 / REQUESTS as f64
-    });
-    let micros = Spread::of(micros.collect());
-    let batch = requests(100);
+    round(service, &mut cookie);
+    let micros = Spread::of((0..ROUNDS).map(|_| round(service, &mut cookie)).collect());
+    let batch: Vec<_> = (0..100).map(|_| request(cookie())).collect();
     let counted = allocation_counter::measure(|| {
         batch.into_iter().for_each(|request| drop(measured(service, request)));
     });
     Cost { micros, allocations: counted.count_total as f64 / 100.0 }
+}
+
+/// The microseconds of one request of a round.
+pub(crate) fn round<'c, S, B>(service: &mut S, mut cookie: impl FnMut() -> Option<&'c str>) -> f64
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
+    let batch: Vec<_> = (0..REQUESTS).map(|_| request(cookie())).collect();
+    let start = Instant::now();
+    for request in batch {
+        black_box(measured(service, request));
+    }
+    start.elapsed().as_secs_f64() * 1e6 / REQUESTS as f64
 }
 
 /// The function that callgrind counts.

@@ -8,7 +8,7 @@ use tower_auth_session::{Algorithm, SessionLayer, SessionLifetime};
 
 use crate::{
     BARE, FLOOR,
-    measure::{Body, Shuffled, Spread, cost, measured, request, signed_in},
+    measure::{Body, ROUNDS, Shuffled, Spread, cost, measured, request, round, signed_in},
     server,
     sites::{self, Floor},
 };
@@ -53,7 +53,7 @@ pub(crate) fn number_of_sessions(max: usize) {
         "| live sessions | no cache | 1,000 | 10,000 | 100,000 | one entry per session |\n\
          |--:|--:|--:|--:|--:|--:|"
     );
-    let bare = cost(&mut service_fn(sites::bare), || None).micros.median;
+    let mut bare = service_fn(sites::bare);
     for count in [1_000, 10_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= max) {
         let ring = sites::ring(Algorithm::Hs256);
         let engine = |capacity| {
@@ -63,19 +63,37 @@ pub(crate) fn number_of_sessions(max: usize) {
             sites::engine(ring.clone(), |it| it.lifetime(lifetime).verified_token_cache(capacity))
         };
         let cookies = sites::cookies(&engine(0), 1, count);
-        let micros = [0, 1_000, 10_000, 100_000, count].map(|capacity| {
+        let mut services = [0, 1_000, 10_000, 100_000, count].map(|capacity| {
             let mut service =
                 SessionLayer::new(engine(capacity)).layer(service_fn(sites::this_crate));
             let used = if capacity == 0 { 0 } else { 2 };
             for cookie in (0..used).flat_map(|_| &cookies) {
                 drop(measured(&mut service, request(cookie.as_deref())));
             }
-            let mut random = Shuffled::new();
-            let cost = cost(&mut service, || cookies[random.below(count)].as_deref());
-            cost.micros.median - bare
+            service
         });
-        let cells = micros.map(|time| format!("{time:.2} ({:.2})", time / micros[0]));
-        println!("| {count} | {:.2} | {} |", micros[0], cells[1..].join(" | "));
+        // The measurements alternate, because the speed of the machine drifts.
+        let mut random = Shuffled::new();
+        let mut rounds: Vec<[f64; 5]> = (0..=ROUNDS)
+            .map(|_| {
+                let bare = round(&mut bare, || None);
+                services.each_mut().map(|service| {
+                    round(service, || cookies[random.below(count)].as_deref()) - bare
+                })
+            })
+            .collect();
+        // The first round fills the processor's caches.
+        rounds.remove(0);
+        let median =
+            |of: &dyn Fn(&[f64; 5]) -> f64| Spread::of(rounds.iter().map(of).collect()).median;
+        let cells: Vec<_> = (1..5)
+            .map(|n| {
+                let (micros, ratio) =
+                    (median(&|round| round[n]), median(&|round| round[n] / round[0]));
+                format!("{micros:.2} ({ratio:.2})")
+            })
+            .collect();
+        println!("| {count} | {:.2} | {} |", median(&|round| round[0]), cells.join(" | "));
     }
 }
 
