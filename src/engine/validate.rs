@@ -47,6 +47,8 @@ pub(crate) struct CookieValidation<C> {
     pub(crate) superseded: Vec<SessionIdentity>,
     /// The sessions of all tokens if all of them are expired or revoked: the cookie can be removed.
     pub(crate) removable: Vec<SessionId>,
+    /// Those of them that are bound to a device and revoked: their proofs prove nothing.
+    pub(crate) removable_proofs: Vec<SessionId>,
     /// Whether this process can verify none of the tokens. Another node may know their key.
     pub(crate) is_unverifiable: bool,
 }
@@ -105,7 +107,8 @@ impl<C> SessionEngine<C> {
     ) -> CookieValidation<C> {
         let (mut live, mut others): (Option<LiveToken<'_, C>>, Vec<LiveToken<'_, C>>) =
             (None, Vec::new());
-        let (mut superseded, mut removable) = (Vec::new(), Vec::new());
+        let (mut superseded, mut removable, mut removable_proofs) =
+            (Vec::new(), Vec::new(), Vec::new());
         let mut is_unverifiable = !tokens.is_empty();
         for token in tokens {
             let check = self.validate_token(place, token, proofs, now);
@@ -114,6 +117,10 @@ impl<C> SessionEngine<C> {
                 TokenCheck::Unverifiable | TokenCheck::Rejected => {}
                 TokenCheck::Removable(session) => {
                     removable.push(session.id());
+                    // An expired token may be an old one of a session that is active in another cookie.
+                    if session.device().is_some() && self.is_revoked(&session) {
+                        removable_proofs.push(session.id());
+                    }
                     superseded.push(session);
                 }
                 TokenCheck::Superseded(session) => superseded.push(session),
@@ -138,6 +145,7 @@ impl<C> SessionEngine<C> {
         // better clock, for a token that this node rejects.
         if removable.len() != tokens.len() {
             removable.clear();
+            removable_proofs.clear();
         }
         if !others.is_empty() {
             self.reject(CredentialError::ConflictingCookies);
@@ -152,6 +160,7 @@ impl<C> SessionEngine<C> {
                 conflicting,
                 superseded,
                 removable,
+                removable_proofs,
                 is_unverifiable,
             };
         }
@@ -160,7 +169,14 @@ impl<C> SessionEngine<C> {
             self.emit(&SessionEvent::DuplicateCookie);
         }
         let conflicting = Vec::new();
-        CookieValidation { account, conflicting, superseded, removable, is_unverifiable }
+        CookieValidation {
+            account,
+            conflicting,
+            superseded,
+            removable,
+            removable_proofs,
+            is_unverifiable,
+        }
     }
 
     fn validate_token<'h>(

@@ -259,14 +259,6 @@ impl<C> SessionEngine<C> {
             // A concurrent response may have written a newer token, or another session's, there.
             if !sessions.iter().any(|id| self.may_hold_live_token(*id, now.timestamp())) {
                 written.add(place, self.0.cookie.remove(place));
-                let cookie = &self.0.cookie;
-                for id in sessions {
-                    // Without its session, a proof only takes room.
-                    if closing.presented.proof_cookie(cookie, id).is_some() {
-                        let proof = CookieSlot::Proof(id);
-                        written.add(proof, cookie.remove(proof));
-                    }
-                }
             }
         }
         let room = MAX_REMOVALS.saturating_sub(written.cookies.len());

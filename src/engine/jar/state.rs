@@ -104,6 +104,9 @@ impl CookieFindings {
     ) -> Option<ValidSession<C>> {
         let here = |identity| SessionAndCookie { identity, place: Some(place) };
         if !validation.removable.is_empty() {
+            // Before the session cookie: if a response has no room for both, the next one removes both.
+            let proofs = validation.removable_proofs.into_iter();
+            self.removable.extend(proofs.map(|id| (CookieSlot::Proof(id), vec![id])));
             self.removable.push((place, validation.removable));
         }
         if validation.is_unverifiable {
@@ -120,7 +123,8 @@ impl CookieFindings {
 pub(crate) struct PresentedCookies {
     pub(crate) places: Vec<CookieSlot>,
     pub(crate) pointer: ActiveCookie,
-    /// The `Cookie` fields, if they have proof cookies. With one account per browser, they are not kept.
+    /// The `Cookie` fields, if they have proof cookies and the fast path did not serve the request by the only
+    /// session cookie.
     pub(crate) proofs: Option<HeaderValue>,
 }
 
@@ -143,7 +147,7 @@ impl PresentedCookies {
     }
 
     /// The bytes of the proof cookie of the session `id`, if there is one.
-    pub(crate) fn proof_cookie(&self, cookie: &SessionCookie, id: SessionId) -> Option<usize> {
+    pub(super) fn proof_cookie(&self, cookie: &SessionCookie, id: SessionId) -> Option<usize> {
         let is_meant = |of: &[u8]| *of == *id.as_str().as_bytes();
         let mut proofs = self.proof_cookies(cookie).into_iter();
         proofs.find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{SessionJar, device::DeviceChanges, driver::PendingRevocation, state::JarState};
 use crate::{
     engine::{
+        cookie::set_cookie::CookieSlot,
         event::SessionEvent,
         request::presented::RequestedSession,
         session::{
@@ -189,6 +190,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         engine.end(&session, now);
         let mut state = self.state();
         self.forget(&mut state, id);
+        if session.device().is_some() {
+            state.findings.removable.push((CookieSlot::Proof(id), vec![id]));
+        }
         state.findings.removable.push((place, vec![id]));
         drop(state);
         if was_acting {

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod guards;
+mod removal;
 mod requests;
 #[cfg(feature = "memory")]
 mod store;

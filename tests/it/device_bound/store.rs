@@ -143,36 +143,6 @@ fn list_of_accounts_confirms_no_unbound_copy() {
     assert_eq!(site.status(), SignedIn);
 }
 
-/// A proof without its session would count in the cookie budget until it expires.
-#[test]
-fn proof_of_a_session_that_was_revoked_elsewhere_is_removed_with_it() {
-    for several in [false, true] {
-        let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
-        let clock = Site::new(builder(DeviceBound::Off)).probe.clock;
-        let node = || {
-            let engine = builder(DeviceBound::Preferred).multi_session(several).build().unwrap();
-            let layer = SessionLayer::new(engine).store_arc(Arc::clone(&store));
-            Probe {
-                layer: layer.clock(clock.clone()),
-                clock: clock.clone(),
-                events: Events::default(),
-            }
-        };
-        let mut site = Site::on(node());
-        let offer = site.sign_in("ada");
-        assert_eq!(site.register(&offer).status, StatusCode::OK);
-        assert!(site.browser.cookies.contains_key(&site.proof_name()));
-        let own = site.browser.clone();
-        let here = std::mem::replace(&mut site.probe, node());
-        site.run(|jar| assert!(jar.sign_out().is_some()));
-        (site.browser, site.probe) = (own, here);
-        site.advance(11);
-        assert_eq!(site.status(), SignedOut, "several: {several}");
-        let proofs = site.browser.cookies.keys().filter(|name| name.contains(".proof."));
-        assert_eq!(proofs.count(), 0, "several: {several}");
-    }
-}
-
 /// The owner stays signed in, whatever a thief does with cookies that prove nothing.
 #[test]
 fn sign_out_with_cookies_that_prove_nothing_ends_no_other_session() {
