@@ -27,6 +27,7 @@ mod flows;
 mod guard;
 #[cfg(feature = "axum")]
 mod guides;
+mod held_jars;
 mod hyper;
 mod interleavings;
 mod keys;
