@@ -63,7 +63,7 @@ pub(crate) struct LayerContext<C> {
     pub(super) fetcher: Option<KeyFetcher>,
     pub(super) store: Option<StoreAccess>,
     pub(super) policy: StorePolicy,
-    /// Whether the settings were checked: not before the last of them is set.
+    /// Checks the settings once, when the layer wraps its first service: all of them are set by then.
     pub(super) settings_checked: Once,
 }
 

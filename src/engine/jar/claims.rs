@@ -142,7 +142,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(())
     }
 
-    /// The session whose claims can be changed, as its next token will state it.
+    /// The session whose claims can be changed, with the values of its next token.
     fn outgoing_identity(&self, state: &JarState<C>) -> Result<SessionIdentity, UpdateClaimsError> {
         if state.closed {
             return Err(UpdateClaimsError::Closed);

@@ -92,7 +92,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.updated(session.kind(), Some(session.clone()))
     }
 
-    /// `current` as its next token states it.
+    /// `current` with the values of its next token.
     pub(super) fn next_of(&self, current: &CurrentSession<C>) -> SessionIdentity {
         let session = current.session.identity();
         match current.renew {

@@ -219,8 +219,8 @@ impl<C> SessionEngine<C> {
         FlowId::generate(self.random()).ok()
     }
 
-    /// What the seal of the flow `id` is bound to, as session tokens are: the cookie's name, the issuer
-    /// and the audience.
+    /// What the seal of the flow `id` is bound to: the cookie's name, the issuer and the audience. Session
+    /// tokens are bound to the same values.
     fn flow_context(&self, id: FlowId) -> FlowContext {
         let (issuer, audience) = self.issuer_and_audience();
         FlowContext::new([Some(&self.session_cookie().base_name), issuer, audience], id)

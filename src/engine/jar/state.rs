@@ -196,7 +196,7 @@ impl<C> CurrentSession<C> {
 }
 
 impl<C> ValidSession<C> {
-    /// The session as its token has it, which is not renewed; `None` if its claims cannot be decoded.
+    /// The session with the values of its token, which is not renewed; `None` if its claims cannot be decoded.
     pub(crate) fn into_unrenewed(self) -> Option<CurrentSession<C>> {
         let Self { session, place, size, version } = self;
         Some(CurrentSession::new(session.into_decoded()?, place, size, version))
@@ -209,7 +209,7 @@ impl<C> Clone for CurrentSession<C> {
     }
 }
 
-/// A session whose claims cannot be decoded, as its next token will state it.
+/// A session whose claims cannot be decoded, with the values of its next token.
 pub(crate) struct UndecodedSession {
     pub(crate) identity: SessionIdentity,
     /// The times of the presented token.
@@ -222,7 +222,7 @@ pub(crate) struct UndecodedSession {
 pub(crate) struct OtherAccounts<C> {
     pub(crate) accounts: Vec<ValidSession<C>>,
     pub(crate) unread: Vec<UnparsedCookies>,
-    /// Cookies beyond the bounds of reading.
+    /// Cookies that were not read, because the request has too many.
     pub(crate) beyond: Option<CookiesBeyondBounds>,
 }
 
@@ -373,7 +373,7 @@ impl<C> JarState<C> {
         self.staged.is_none() && self.flows.started.is_empty()
     }
 
-    /// Reads the cookies beyond the bounds, so that they are verified with the others.
+    /// Reads the cookies that were not read at first, so that they are verified with the others.
     pub(crate) fn read_beyond_bounds(&mut self, cookie: &SessionCookie) {
         let Some(CookiesBeyondBounds { fields, complete, .. }) = self.others.beyond.take() else {
             return;

@@ -83,7 +83,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Reports a missing fetcher, at the pace at which fetches would be retried.
+    /// Reports a missing fetcher, as often as a failed fetch would be retried.
     pub(crate) fn report_no_fetcher(&self, issuer: &Issuer) {
         let now = self.clock.now();
         if let Some(keys) = issuer.remote().filter(|keys| keys.start_fetch(now)) {

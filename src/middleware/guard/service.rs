@@ -69,7 +69,7 @@ where
                 Phase::Refused { response: Some(*response), is_head: is_head(&request) }
             }
             Verdict::Wait(predicates, state) => {
-                // The clone may not be ready: the one that was polled handles this request.
+                // The clone may not be ready: the service that was polled handles this request.
                 let not_ready = self.inner.clone();
                 let service = std::mem::replace(&mut self.inner, not_ready);
                 let settings = Arc::clone(settings);
