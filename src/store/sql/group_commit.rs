@@ -2,8 +2,8 @@
 //!
 //! A commit waits for the disk, which takes much longer than the write itself. Where the database has
 //! one writer at a time, the writes that wait for their turn therefore run one after another in one
-//! transaction, each in a savepoint of its own, and are acknowledged after its commit. A write that
-//! fails is undone by itself. If the transaction fails, every write in it fails: none is acknowledged.
+//! transaction, and are acknowledged after its commit. A write of several statements has a savepoint of
+//! its own. A write that fails is undone by itself. If the transaction fails, every write in it fails: none is acknowledged.
 //!
 //! The writes run in a task of their own: a caller that stops waiting neither delays nor undoes the
 //! writes of others. A task runs on the runtime of the caller that started it, which may stop polling
@@ -61,13 +61,13 @@ struct QueuedWrite<D: Dialect> {
 
 /// Runs a write in the open transaction, or fails it where there is none.
 type RunWrite<D> =
-    Box<dyn FnOnce(Result<Savepoint<D>, StoreError>) -> Boxed<'static, Acknowledge> + Send>;
+    Box<dyn FnOnce(Result<LentConnection<D>, StoreError>) -> Boxed<'static, Acknowledge> + Send>;
 
 /// Sends the result of a write to its caller, once the outcome of the commit is known.
 type Acknowledge = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
 
 /// The connection of the open transaction, for one write.
-pub(in crate::store) struct Savepoint<D: Dialect> {
+pub(in crate::store) struct LentConnection<D: Dialect> {
     pub(in crate::store) connection: PoolConnection<D::Database>,
     pub(in crate::store) returned: Arc<ReturnedConnection<D>>,
 }
@@ -111,7 +111,10 @@ impl<D: Dialect> Drop for ReturnedConnection<D> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum WriteState {
     Finished,
+    /// Its savepoint exists.
     Abandoned,
+    /// It was one statement without a savepoint.
+    StatementFailed,
 }
 
 impl<D: Dialect> GroupCommit<D> {
@@ -122,6 +125,7 @@ impl<D: Dialect> GroupCommit<D> {
         &self,
         pool: &Pool<D::Database>,
         prefix: &Prefix,
+        is_one_statement: bool,
         committed: impl FnOnce() + Send + 'static,
         write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>>
         + Send
@@ -129,8 +133,8 @@ impl<D: Dialect> GroupCommit<D> {
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
         let (prefix, caller) = (prefix.clone(), Arc::new(()));
-        let run: RunWrite<D> = Box::new(move |savepoint| {
-            Box::pin(run_write(savepoint, prefix, write, committed, sender))
+        let run: RunWrite<D> = Box::new(move |connection| {
+            Box::pin(run_write(connection, prefix, is_one_statement, write, committed, sender))
         });
         let mut taken = self.push(QueuedWrite { run, caller: Arc::downgrade(&caller) }, pool);
         let mut receiver = pin!(receiver);
@@ -212,8 +216,8 @@ impl<D: Dialect> GroupCommit<D> {
             && let Some(write) = self.next()
         {
             let returned = Arc::<ReturnedConnection<D>>::default();
-            let savepoint = transaction.lend(Arc::clone(&returned))?;
-            acknowledgements.push((write.run)(Ok(savepoint)).await);
+            let connection = transaction.lend(Arc::clone(&returned))?;
+            acknowledgements.push((write.run)(Ok(connection)).await);
             transaction.take_back(&returned).await?;
         }
         transaction.commit().await
@@ -235,14 +239,15 @@ impl<D: Dialect> GroupCommit<D> {
 
 /// Runs one write. Its result is sent when the commit has succeeded.
 async fn run_write<D: Dialect, T: Send + 'static>(
-    savepoint: Result<Savepoint<D>, StoreError>,
+    connection: Result<LentConnection<D>, StoreError>,
     prefix: Prefix,
+    is_one_statement: bool,
     write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>> + Send,
     committed: impl FnOnce() + Send + 'static,
     sender: oneshot::Sender<Result<T, StoreError>>,
 ) -> Acknowledge {
-    let result = match savepoint {
-        Ok(savepoint) => match Transaction::savepoint(savepoint, &prefix).await {
+    let result = match connection {
+        Ok(connection) => match Transaction::shared(connection, &prefix, is_one_statement).await {
             Ok(transaction) => write(transaction).await,
             Err(error) => Err(error),
         },
@@ -348,13 +353,14 @@ mod tests {
         let (has_begun, may_proceed, announce) =
             (begun.clone(), proceed.clone(), announced.clone());
         let committed = move || announce.notify_one();
-        let mut caller = Box::pin(writes.run(&pool, &Prefix::DEFAULT, committed, move |work| {
-            Box::pin(async move {
-                has_begun.notify_one();
-                may_proceed.notified().await;
-                work.commit().await
-            })
-        }));
+        let mut caller =
+            Box::pin(writes.run(&pool, &Prefix::DEFAULT, false, committed, move |work| {
+                Box::pin(async move {
+                    has_begun.notify_one();
+                    may_proceed.notified().await;
+                    work.commit().await
+                })
+            }));
         assert!(poll!(caller.as_mut()).is_pending());
         begun.notified().await;
         drop(caller);
@@ -368,7 +374,7 @@ mod tests {
         let announced = Arc::new(AtomicBool::new(false));
         let announce = announced.clone();
         let committed = move || announce.store(true, Ordering::SeqCst);
-        let failed = writes.run(&pool, &Prefix::DEFAULT, committed, |work| {
+        let failed = writes.run(&pool, &Prefix::DEFAULT, false, committed, |work| {
             Box::pin(async move {
                 work.rollback().await?;
                 Err::<(), _>(StoreError::Conflict)
@@ -381,7 +387,8 @@ mod tests {
     #[tokio::test]
     async fn write_whose_caller_stopped_waiting_begins_no_transaction() {
         let (pool, writes) = (file().await, GroupCommit::<Sqlite>::default());
-        let run = writes.run(&pool, &Prefix::DEFAULT, || panic!("the write was committed"), ignore);
+        let run =
+            writes.run(&pool, &Prefix::DEFAULT, true, || panic!("the write was committed"), ignore);
         let mut caller = Box::pin(run);
         assert!(poll!(caller.as_mut()).is_pending());
         drop(caller);
@@ -398,7 +405,7 @@ mod tests {
         let (first, second) = (runtime(), runtime());
         let pool = first.block_on(file());
         let writes = GroupCommit::<Sqlite>::default();
-        let run = || writes.run(&pool, &Prefix::DEFAULT, || (), ignore);
+        let run = || writes.run(&pool, &Prefix::DEFAULT, true, || (), ignore);
         let mut unpolled = Box::pin(run());
         first.block_on(async { assert!(poll!(unpolled.as_mut()).is_pending()) });
         second.block_on(run()).unwrap();

@@ -162,7 +162,8 @@ impl<D: Dialect> Sql<D> {
                     D::notify(&inner.shared);
                 }
             };
-            return writes.run(pool, prefix, committed, write).await;
+            let is_one_statement = matches!(scope, WriteScope::Statement);
+            return writes.run(pool, prefix, is_one_statement, committed, write).await;
         }
         let work = match scope {
             WriteScope::Statement => Transaction::write(pool, prefix, None).await?,

@@ -164,8 +164,8 @@ impl Dialect for Sqlite {
     by_sqlx!();
 
     fn begin(_: &Prefix, _: Option<&Subject>) -> SqlStr {
-        // SQLite has one writer at a time.
-        SqlStr::from_static("BEGIN IMMEDIATE")
+        // SQLite has one writer at a time. The savepoint exists as long as the transaction is open.
+        SqlStr::from_static("BEGIN IMMEDIATE; SAVEPOINT writes")
     }
 
     fn group_commit(shared: &SqliteShared) -> Option<&GroupCommit<Self>> {

@@ -8,7 +8,7 @@ use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 use super::{
     dialect::Dialect,
     error::store_error,
-    group_commit::{ReturnedConnection, Savepoint, WriteState},
+    group_commit::{LentConnection, ReturnedConnection, WriteState},
     prefix::Prefix,
     row::{BindValue, Row},
 };
@@ -32,6 +32,18 @@ enum TransactionScope<D: Dialect> {
     /// The statements of one write in a transaction with other writes. The connection is left for
     /// the next one.
     Savepoint(Arc<ReturnedConnection<D>>),
+    /// The same for a write of one statement, which the database undoes by itself if it fails.
+    SharedStatement(Arc<ReturnedConnection<D>>),
+}
+
+impl<D: Dialect> TransactionScope<D> {
+    /// Where a connection that belongs to a transaction with other writes is left.
+    fn returned(&self) -> Option<&ReturnedConnection<D>> {
+        match self {
+            Self::Statement | Self::Transaction => None,
+            Self::Savepoint(returned) | Self::SharedStatement(returned) => Some(returned),
+        }
+    }
 }
 
 impl<'s, D: Dialect> Transaction<'s, D> {
@@ -78,14 +90,18 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     }
 
     /// For one write in a transaction with other writes.
-    pub(in crate::store) async fn savepoint(
-        savepoint: Savepoint<D>,
+    pub(in crate::store) async fn shared(
+        lent: LentConnection<D>,
         prefix: &'s Prefix,
+        is_one_statement: bool,
     ) -> Result<Self, StoreError> {
-        let Savepoint { connection, returned } = savepoint;
-        let scope = TransactionScope::Savepoint(returned);
+        let LentConnection { connection, returned } = lent;
+        let scope = TransactionScope::SharedStatement(Arc::clone(&returned));
         let mut work = Self { connection: Some(connection), prefix, scope, _turn: None };
-        work.script(SqlStr::from_static("SAVEPOINT one_write")).await?;
+        if !is_one_statement {
+            work.script(SqlStr::from_static("SAVEPOINT one_write")).await?;
+            work.scope = TransactionScope::Savepoint(returned);
+        }
         Ok(work)
     }
 
@@ -93,9 +109,9 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     pub(in crate::store) fn lend(
         &mut self,
         returned: Arc<ReturnedConnection<D>>,
-    ) -> Result<Savepoint<D>, StoreError> {
+    ) -> Result<LentConnection<D>, StoreError> {
         let connection = self.connection.take().ok_or_else(closed)?;
-        Ok(Savepoint { connection, returned })
+        Ok(LentConnection { connection, returned })
     }
 
     /// Takes the connection back, and undoes a write that has not finished.
@@ -110,6 +126,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         match state {
             WriteState::Finished => Ok(()),
             WriteState::Abandoned => self.script(SqlStr::from_static(UNDO_WRITE)).await,
+            WriteState::StatementFailed => self.script(SqlStr::from_static(CHECK_OPEN)).await,
         }
     }
 
@@ -142,7 +159,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     /// Commits the transaction.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         match self.scope {
-            TransactionScope::Statement => {}
+            TransactionScope::Statement | TransactionScope::SharedStatement(_) => {}
             TransactionScope::Transaction => self.script(SqlStr::from_static("COMMIT")).await?,
             TransactionScope::Savepoint(_) => {
                 self.script(SqlStr::from_static("RELEASE one_write")).await?
@@ -166,20 +183,20 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     fn release(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if let TransactionScope::Savepoint(returned) = &self.scope {
+        if let Some(returned) = self.scope.returned() {
             returned.leave(connection, WriteState::Finished);
         }
     }
 
     fn fail(&mut self, error: sqlx::Error) -> StoreError {
         // One write of several is undone by itself, unless the database undid the whole transaction:
-        // then the savepoint no longer exists, which is found when the write is undone.
+        // then the savepoint no longer exists, which is found when the connection is taken back.
         let code = error.as_database_error().and_then(|error| error.code());
         let is_statement_error = code.is_some_and(|code| D::is_statement_error(&code));
         let error = fail::<D>(error);
         // After a conflict the connection is usable, once the rest is undone.
         let is_usable = matches!(error, StoreError::Conflict)
-            || (is_statement_error && matches!(self.scope, TransactionScope::Savepoint(_)));
+            || (is_statement_error && self.scope.returned().is_some());
         if !is_usable {
             self.close();
         }
@@ -205,16 +222,23 @@ pub(in crate::store) fn close<D: sqlx::Database>(mut connection: PoolConnection<
 
 impl<D: Dialect> Drop for Transaction<'_, D> {
     fn drop(&mut self) {
-        if let TransactionScope::Savepoint(returned) = &self.scope
+        let state = match self.scope {
+            TransactionScope::SharedStatement(_) => WriteState::StatementFailed,
+            _ => WriteState::Abandoned,
+        };
+        if let Some(returned) = self.scope.returned()
             && let Some(connection) = self.connection.take()
         {
-            returned.leave(connection, WriteState::Abandoned);
+            returned.leave(connection, state);
         }
         self.close();
     }
 }
 
 const UNDO_WRITE: &str = "ROLLBACK TO one_write; RELEASE one_write";
+
+/// An error if the transaction is no longer open.
+const CHECK_OPEN: &str = "RELEASE writes; SAVEPOINT writes";
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(in crate::store) fn fail<D: Dialect>(error: sqlx::Error) -> StoreError {
