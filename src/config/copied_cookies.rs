@@ -1,6 +1,6 @@
 //! [`CopiedCookies`]: what happens when a session cookie was copied.
 
-use std::{fmt, str::FromStr};
+use super::named_values::named_values;
 
 /// What happens when two clients renew one session's cookie: it was copied, for example by malware. See
 /// [the guide](crate::guide::copied_cookies).
@@ -26,33 +26,12 @@ pub enum CopiedCookies {
     End,
 }
 
-impl CopiedCookies {
-    const ALL: [Self; 4] = [Self::Off, Self::Report, Self::StepUp, Self::End];
-
-    /// The name in files and in the environment.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Report => "report",
-            Self::StepUp => "step_up",
-            Self::End => "end",
-        }
-    }
-}
-
-impl fmt::Display for CopiedCookies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for CopiedCookies {
-    type Err = InvalidCopiedCookies;
-
-    fn from_str(text: &str) -> Result<Self, InvalidCopiedCookies> {
-        Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or(InvalidCopiedCookies(()))
-    }
+named_values! {
+    CopiedCookies, InvalidCopiedCookies:
+    Off = "off",
+    Report = "report",
+    StepUp = "step_up",
+    End = "end",
 }
 
 /// The text names no value of [`CopiedCookies`].
@@ -64,5 +43,7 @@ impl FromStr for CopiedCookies {
 /// assert_eq!(error.to_string(), "not off, report, step_up or end");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not off, report, step_up or end")]
+#[error("not {COPIED_COOKIES_ALLOWED}")]
 pub struct InvalidCopiedCookies(());
+
+pub(super) const COPIED_COOKIES_ALLOWED: &str = "off, report, step_up or end";

@@ -1,6 +1,6 @@
 //! [`DeviceBound`]: whether sessions are bound to a key of the user's device.
 
-use std::{fmt, str::FromStr};
+use super::named_values::named_values;
 
 /// Whether sessions are bound to a key that cannot leave the user's device, where the browser has one
 /// (Device Bound Session Credentials).
@@ -28,32 +28,11 @@ pub enum DeviceBound {
     Required,
 }
 
-impl DeviceBound {
-    const ALL: [Self; 3] = [Self::Off, Self::Preferred, Self::Required];
-
-    /// The name in files and in the environment.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Preferred => "preferred",
-            Self::Required => "required",
-        }
-    }
-}
-
-impl fmt::Display for DeviceBound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for DeviceBound {
-    type Err = InvalidDeviceBound;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDeviceBound> {
-        Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or(InvalidDeviceBound(()))
-    }
+named_values! {
+    DeviceBound, InvalidDeviceBound:
+    Off = "off",
+    Preferred = "preferred",
+    Required = "required",
 }
 
 /// The text names no value of [`DeviceBound`].
@@ -65,5 +44,7 @@ impl FromStr for DeviceBound {
 /// assert_eq!(error.to_string(), "not off, preferred or required");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not off, preferred or required")]
+#[error("not {DEVICE_BOUND_ALLOWED}")]
 pub struct InvalidDeviceBound(());
+
+pub(super) const DEVICE_BOUND_ALLOWED: &str = "off, preferred or required";

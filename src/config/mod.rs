@@ -10,6 +10,7 @@ pub(crate) mod de;
 pub(crate) mod device_bound;
 pub(crate) mod env;
 pub(crate) mod limit;
+pub(crate) mod named_values;
 pub(crate) mod options;
 pub(crate) mod page_texts;
 pub(crate) mod page_theme;

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    CopiedCookies, DeviceBound, SessionOptions, TimeLimit,
+    SessionOptions, TimeLimit,
+    copied_cookies::{COPIED_COOKIES_ALLOWED, CopiedCookies},
+    device_bound::{DEVICE_BOUND_ALLOWED, DeviceBound},
     limit::{DURATION_ALLOWED, InvalidDuration, InvalidTimeLimit, LIMIT_ALLOWED, parse_duration},
 };
 use crate::time::Timestamp;
@@ -133,8 +135,8 @@ impl ValueForm {
         match self {
             Self::Limit(_) => LIMIT_ALLOWED,
             Self::Duration(_) => DURATION_ALLOWED,
-            Self::DeviceBound(_) => "off, preferred or required",
-            Self::CopiedCookies(_) => "off, report, step_up or end",
+            Self::DeviceBound(_) => DEVICE_BOUND_ALLOWED,
+            Self::CopiedCookies(_) => COPIED_COOKIES_ALLOWED,
             Self::Instant(_) => "an instant in UTC, such as 2026-11-23T22:00:00Z",
             Self::Origin(_) => "this application's origin, such as https://app.example.com",
             _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
