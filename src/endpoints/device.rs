@@ -29,7 +29,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{
     request::bad_request,
-    response::{EndpointResult, json},
+    response::{EndpointResult, json, no_content},
 };
 use crate::{
     engine::{
@@ -160,9 +160,7 @@ pub(super) fn proven<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
 ) -> Result<Response<Bytes>, Problem> {
     ensure_active(jar)?;
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(with_isolation(response))
+    Ok(with_isolation(no_content()))
 }
 
 /// The challenge that the browser signs at once.

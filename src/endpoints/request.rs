@@ -82,17 +82,12 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
 
     /// Redirects to the `redirect_url` of the request if it is safe, else to `default`.
     pub(super) fn redirect_or(&self, default: impl FnOnce() -> RedirectTarget) -> EndpointResult {
-        self.redirect_to(self.redirect().unwrap_or_else(default))
+        EndpointResult::Redirect(self.redirect().unwrap_or_else(default))
     }
 
     /// The `redirect_url` of the request, if it is safe.
     pub(super) fn redirect(&self) -> Option<RedirectTarget> {
         requested_redirect(self.jar.engine(), &self.params.redirect_url)
-    }
-
-    /// Redirects to `location`, whatever `redirect_url` the request has.
-    pub(super) const fn redirect_to(&self, location: RedirectTarget) -> EndpointResult {
-        EndpointResult::Redirect(location)
     }
 
     /// The referring page, if it is on this origin.

@@ -177,8 +177,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
         if self.client.client != Client::Htmx {
             return redirect(location);
         }
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
+        let mut response = no_content();
         response.headers_mut().insert(HX_REDIRECT, location.to_header_value());
         response
     }
@@ -191,9 +190,13 @@ fn touched<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Result<Response<Byt
     if let Some(reason) = RejectionReason::from_status(state.status()) {
         return Err(reason.problem());
     }
+    Ok(no_content())
+}
+
+pub(super) fn no_content() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    response
 }
 
 #[derive(Serialize)]

@@ -42,14 +42,14 @@ pub(super) fn act<C: Send + Sync + 'static>(
     Ok(match (scope(&asked.params.scope)?, &asked.params.session_id) {
         (SignOutScope::Browser, _) => {
             jar.sign_out_all();
-            asked.redirect_to(after_sign_out())
+            EndpointResult::Redirect(after_sign_out())
         }
         (SignOutScope::Everywhere, id) => {
             let of = match id {
                 // The id of a session that is not signed in here, or not an id.
                 Param::Once(id) => match id.parse() {
                     Ok(id) => Some(id),
-                    Err(_) => return Ok(asked.redirect_to(after_sign_out())),
+                    Err(_) => return Ok(EndpointResult::Redirect(after_sign_out())),
                 },
                 _ => None,
             };
@@ -57,7 +57,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
                 return Err(RejectionReason::Impersonated.problem());
             }
             match jar.sign_out_everywhere(of) {
-                Ok(_) => asked.redirect_to(after_sign_out()),
+                Ok(_) => EndpointResult::Redirect(after_sign_out()),
                 Err(_) => return Err(Problem::NEEDS_STORE),
             }
         }
@@ -75,7 +75,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
             (Some(_), _) if !jar.accounts().is_empty() => asked.redirect_or(|| after_single(jar)),
             (Some(_), _) => asked.redirect_or(after_sign_out),
             (None, SessionStatusKind::AccountSelectionRequired) => {
-                asked.redirect_to(jar.engine().redirects().choose.clone())
+                EndpointResult::Redirect(jar.engine().redirects().choose.clone())
             }
             // The request itself names a session that is not signed in here.
             (None, SessionStatusKind::SessionMismatch) => asked.redirect_or(|| asked.came_from()),

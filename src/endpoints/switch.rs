@@ -24,7 +24,9 @@ pub(super) fn act<C: Send + Sync + 'static>(
         Ok(match tasks.as_ref().filter(|_| session.is_pending()) {
             Some(tasks) => {
                 let redirects = asked.jar.engine().redirects();
-                asked.redirect_to(redirects.with_return_url(tasks, asked.redirect().as_ref()))
+                EndpointResult::Redirect(
+                    redirects.with_return_url(tasks, asked.redirect().as_ref()),
+                )
             }
             None => asked.redirect_or(|| asked.came_from()),
         })

@@ -172,13 +172,10 @@ impl<C> SessionEngine<C> {
 
     /// The device that `session` is bound to, if its token is from before the binding.
     pub(super) fn missing_device(&self, session: &SessionIdentity) -> Option<BoundDevice> {
-        let binding = self.0.bound_sessions.get(session.id())?;
-        session.device().is_none().then(|| BoundDevice::new(binding.key))
-    }
-
-    /// Whether this process knows that `session` is bound.
-    pub(super) fn is_bound_here(&self, session: &SessionIdentity) -> bool {
-        self.0.bound_sessions.get(session.id()).is_some()
+        if session.device().is_some() {
+            return None;
+        }
+        self.0.bound_sessions.get(session.id()).map(|binding| BoundDevice::new(binding.key))
     }
 
     /// Whether an unbound token of `session` is from before it was bound, and not in flight any more.

@@ -11,7 +11,7 @@ use super::{
     cookie::set_cookie::{CookieSlot, SessionCookie},
     device_bound::DeviceBoundSettings,
     event::SessionEvent,
-    flow::{FlowId, finished::FinishedFlows},
+    flow::finished::FinishedFlows,
     issuer::verifier::ExternalVerifier,
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
     logging::warnings::{self, LoggedWarnings, PageWarning, PageWarningKind},
@@ -248,10 +248,6 @@ impl<C> SessionEngine<C> {
         self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
     }
 
-    pub(crate) fn allows_nested_impersonation(&self) -> bool {
-        self.0.nested_impersonation
-    }
-
     pub(crate) fn logged_warnings(&self) -> &LoggedWarnings {
         &self.0.logged
     }
@@ -430,15 +426,6 @@ impl<C> SessionEngine<C> {
 
     pub(super) fn keys(&self) -> &KeyRing {
         &self.0.keys
-    }
-
-    pub(super) fn issuer_and_audience(&self) -> (Option<&str>, Option<&str>) {
-        (self.0.issuer.as_deref(), self.0.audience.as_deref())
-    }
-
-    /// Marks the flow `id` as finished in this process. Returns whether it was not before.
-    pub(super) fn finish_flow_once(&self, id: FlowId) -> bool {
-        self.0.finished_flows.finish(id)
     }
 
     pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {

@@ -216,7 +216,7 @@ impl<C> SessionEngine<C> {
         let identity = session.identity();
         // An unbound token of a bound session has no effect, whatever its times are. Otherwise a thief
         // could sign the session out with it.
-        let is_unbound = identity.device().is_none() && self.is_bound_here(identity);
+        let is_unbound = self.missing_device(identity).is_some();
         let is_refused = is_unbound
             && match verdict {
                 TokenState::Fresh | TokenState::RenewalDue => {

@@ -152,17 +152,14 @@ impl<'h> SessionCookies<'h> {
     /// Whether the request may have session cookies, or values of them, that were not read.
     pub(crate) fn has_unread(&self) -> bool {
         self.too_large
-            || self.single.excess
             || !self.unread_accounts.is_empty()
-            || self.accounts.iter().any(|(_, values)| values.excess)
+            || self.read_slots().any(|(_, values)| values.excess)
     }
 
     /// The cookies of which every value was read.
     pub(crate) fn read_completely(&self) -> impl Iterator<Item = CookieSlot> {
-        let single = (self.single.is_present && !self.single.excess && !self.too_large)
-            .then_some(CookieSlot::Single);
-        let accounts = self.accounts.iter().filter(|(_, values)| !values.excess);
-        single.into_iter().chain(accounts.map(|(id, _)| CookieSlot::Account(*id)))
+        let is_complete = |values: &CookieValues<'_>| !values.excess && !self.too_large;
+        self.read_slots().filter(move |(_, values)| is_complete(values)).map(|(slot, _)| slot)
     }
 
     /// Every session cookie in the `Cookie` field, with all its distinct values that may be tokens,
@@ -233,9 +230,15 @@ impl<'h> SessionCookies<'h> {
 
     /// The cookies that may hold a session.
     pub(crate) fn slots(&self) -> impl Iterator<Item = CookieSlot> {
-        let single = self.single.is_present.then_some(CookieSlot::Single);
-        let slots = self.accounts.iter().map(|(id, _)| id).chain(&self.unread_accounts);
-        single.into_iter().chain(slots.map(|id| CookieSlot::Account(*id)))
+        let unread = self.unread_accounts.iter().map(|id| CookieSlot::Account(*id));
+        self.read_slots().map(|(slot, _)| slot).chain(unread)
+    }
+
+    /// The cookies whose values were read, with these values.
+    pub(crate) fn read_slots(&self) -> impl Iterator<Item = (CookieSlot, &CookieValues<'h>)> {
+        let single = self.single.is_present.then_some((CookieSlot::Single, &self.single));
+        let accounts = self.accounts.iter().map(|(id, values)| (CookieSlot::Account(*id), values));
+        single.into_iter().chain(accounts)
     }
 
     fn add_proof(&mut self, id: SessionId, value: &'h [u8], max: usize) {

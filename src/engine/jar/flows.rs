@@ -177,7 +177,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return Err(FinishFlowError::Closed);
         }
         state.flows.removed.push((id, header.same_site));
-        if flow.is_ok() && !self.engine().finish_flow_once(id) {
+        if flow.is_ok() && !self.engine().0.finished_flows.finish(id) {
             return Err(FinishFlowError::Unknown);
         }
         state.flows.is_finished |= flow.is_ok();
@@ -222,7 +222,7 @@ impl<C> SessionEngine<C> {
     /// What the seal of the flow `id` is bound to: the cookie's name, the issuer and the audience. Session
     /// tokens are bound to the same values.
     fn flow_context(&self, id: FlowId) -> FlowContext {
-        let (issuer, audience) = self.issuer_and_audience();
+        let (issuer, audience) = (self.0.issuer.as_deref(), self.0.audience.as_deref());
         FlowContext::new([Some(&self.session_cookie().base_name), issuer, audience], id)
     }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     engine::{
         cookie::{
-            parse::{ActiveCookie, CookieValues, HeldCookie, SessionCookies},
+            parse::{ActiveCookie, HeldCookie, SessionCookies},
             set_cookie::CookieSlot,
         },
         event::SessionEvent,
@@ -206,9 +206,8 @@ impl<C> SessionEngine<C> {
         if self.multi_session().is_none() || cookies.slots().nth(1).is_none() {
             return false;
         }
-        let values = cookies.accounts.iter().map(|(_, values)| values).chain([&cookies.single]);
         let mut seen: Vec<UnverifiedClaims> = Vec::new();
-        let values = values.flat_map(CookieValues::values);
+        let values = cookies.read_slots().flat_map(|(_, values)| values.values());
         values.filter_map(|token| UnverifiedClaims::read(token)).any(|claims| {
             let is_repeated = seen.iter().any(|other| claims.repeats_account_of(other));
             seen.push(claims);

@@ -86,7 +86,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let Some(before) = acting.as_ref().and_then(|acting| acting.identity.actor()) else {
             return Ok(actor);
         };
-        if !self.engine().allows_nested_impersonation() {
+        if !self.engine().0.nested_impersonation {
             return Err(SignInError::NestedImpersonation);
         }
         let is_said = actor.prior().is_some();

@@ -44,7 +44,7 @@ impl<C> SessionEngine<C> {
         };
         let acting = match verified {
             Err(reason) => {
-                self.emit_rejected(reason);
+                self.reject(reason);
                 Err(SessionStatusKind::SignedOut)
             }
             Ok(proven) => match named {
@@ -89,10 +89,6 @@ impl<C> SessionEngine<C> {
             }
         }
         Err(CredentialError::Token(reason))
-    }
-
-    fn emit_rejected(&self, reason: CredentialError) {
-        self.emit(&crate::engine::event::SessionEvent::CredentialRejected { reason });
     }
 
     /// The session that a request selects.

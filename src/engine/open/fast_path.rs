@@ -176,9 +176,7 @@ impl<C> SessionEngine<C> {
         state.others.beyond = CookiesBeyondBounds::new(&cookies, &scan);
         state.presented.proofs = cookies.proof_fields(&scan);
         state.presented.places = cookies.slots().collect();
-        let only = cookies.single.is_present.then_some((CookieSlot::Single, &cookies.single));
-        let slots = cookies.accounts.iter().map(|(id, tokens)| (CookieSlot::Account(*id), tokens));
-        let unread = only.into_iter().chain(slots).filter(|(place, _)| place != read);
+        let unread = cookies.read_slots().filter(|(place, _)| place != read);
         state.others.unread.extend(unread.map(|(place, tokens)| UnparsedCookies {
             place,
             tokens: tokens.values().iter().map(|token| Box::from(*token)).collect(),

@@ -17,10 +17,7 @@ use http::{HeaderValue, Method, Request, header::USER_AGENT};
 use self::select::SessionSelector;
 use super::{
     bearer::CredentialKind,
-    cookie::{
-        parse::{CookieValues, SessionCookies},
-        scan::CookieScan,
-    },
+    cookie::{parse::SessionCookies, scan::CookieScan},
     event::{CredentialError, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
@@ -266,8 +263,7 @@ impl<C> SessionEngine<C> {
         if head.is_speculative() || self.check_origin(head, false).is_err() {
             if !exceeds {
                 // The next request takes the slow path too: the fast path sees only number and bytes.
-                let values = cookies.accounts.iter().map(|(_, values)| values);
-                let tokens = values.chain([&cookies.single]).flat_map(CookieValues::values);
+                let tokens = cookies.read_slots().flat_map(|(_, values)| values.values());
                 tokens.for_each(|token| self.0.verified_tokens.remove(token));
             }
             return None;
