@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod guards;
+#[cfg(feature = "memory")]
 mod removal;
 mod requests;
 #[cfg(feature = "memory")]
