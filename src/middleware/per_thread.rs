@@ -1,7 +1,10 @@
 //! [`PerThread`]: one copy of the context for each thread that can run in parallel.
 //!
 //! Every request holds a reference to the context and its engine. With one shared reference counter,
-//! processors would contend for its cache line, which costs more than the rest of a request.
+//! processors would contend for its cache line. On two processors the copies make no measurable
+//! difference. But the line moves twice for each request, and for all processors one after another: at
+//! about 70 ns for a move, any number of processors would serve at most 7 million requests a second, which
+//! is what sixteen of them can serve without a shared counter.
 
 use std::{
     sync::{
