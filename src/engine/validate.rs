@@ -147,28 +147,16 @@ impl<C> SessionEngine<C> {
             removable.clear();
             removable_proofs.clear();
         }
-        if !others.is_empty() {
+        let (account, conflicting) = if others.is_empty() {
+            if live.is_some() && tokens.len() > 1 {
+                self.emit(&SessionEvent::DuplicateCookie);
+            }
+            (live.map(|live| live.account), Vec::new())
+        } else {
             self.reject(CredentialError::ConflictingCookies);
-            let conflicting = live
-                .into_iter()
-                .chain(others)
-                .map(|it| it.account.session.into_identity())
-                .collect();
-            let account = None;
-            return CookieValidation {
-                account,
-                conflicting,
-                superseded,
-                removable,
-                removable_proofs,
-                is_unverifiable,
-            };
-        }
-        let account = live.map(|live| live.account);
-        if account.is_some() && tokens.len() > 1 {
-            self.emit(&SessionEvent::DuplicateCookie);
-        }
-        let conflicting = Vec::new();
+            let all = live.into_iter().chain(others);
+            (None, all.map(|it| it.account.session.into_identity()).collect())
+        };
         CookieValidation {
             account,
             conflicting,

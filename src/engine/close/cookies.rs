@@ -81,15 +81,7 @@ impl<C> SessionEngine<C> {
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
-        Some(CurrentSession {
-            presented: data.identity().dates(),
-            session: data,
-            place: home,
-            size: token.len(),
-            renew: false,
-            claims: Some(ClaimsVersion::UNCHANGED),
-            changed: false,
-        })
+        Some(CurrentSession::new(data, home, token.len(), Some(ClaimsVersion::UNCHANGED)))
     }
 
     /// Writes a renewed token, unless its session has been revoked or a newer token was issued: an

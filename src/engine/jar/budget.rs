@@ -34,24 +34,21 @@ impl<C> JarState<C> {
 
     /// The bytes that the cookies of the other sessions take.
     fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
-        let cookie = engine.session_cookie();
-        let accounts = self.others.accounts.iter();
-        let read = accounts.clone().map(|account| {
-            let is_presented =
-                self.presented.proof_cookie(cookie, account.identity().id()).is_some();
-            let proof =
-                if is_presented { 0 } else { self.proof_bytes_of(engine, account.identity()) };
-            engine.cookie_size(account.size) + proof
+        let proofs = self.presented.proof_cookies(engine.session_cookie());
+        let read = self.others.accounts.iter().map(|account| {
+            let id = account.identity().id();
+            let has_proof = proofs.iter().any(|(of, _)| **of == *id.as_str().as_bytes());
+            let will_have_proof = account.identity().device().is_some() && !has_proof;
+            engine.cookie_size(account.size)
+                + if will_have_proof { engine.proof_size(id) } else { 0 }
         });
         let unread = self.others.unread.iter().flat_map(|unread| &unread.tokens);
         let unread = unread.map(|token| engine.cookie_size(token.len()));
         let acting = self.acting().map(|acting| acting.identity.id());
-        let proofs = self
-            .presented
-            .proof_cookies(cookie)
-            .into_iter()
+        let proofs = proofs
+            .iter()
             .filter(|(id, _)| acting.is_none_or(|acting| **id != *acting.as_str().as_bytes()));
-        read.chain(unread).chain(proofs.map(|(_, bytes)| bytes)).sum()
+        read.chain(unread).chain(proofs.map(|(_, bytes)| *bytes)).sum()
     }
 
     /// The bytes that the proof of `session` takes, or will take once the browser has renewed it.
